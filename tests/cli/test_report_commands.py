@@ -120,6 +120,8 @@ def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.
 def test_the_report_of_a_study_goes_to_the_trackers_of_its_runs(
     made: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("vl_convert")
     study = made.token_control(tmp_path, seeds=1)
     study.save()
     given: list[object] = []

@@ -101,7 +101,7 @@ HOSTILE: dict[str, tuple[float, ...]] = {
 
 
 @pytest.mark.parametrize(
-    "asked", [("effect", 1e-9), ("effect", 1e6), ("seeds_sd", 1e-9), ("seeds_sd", 1e6), ("power", 0.999999)]
+    "asked", [("effect", 1e-9), ("effect", 1.0), ("seeds_sd", 1e-9), ("seeds_sd", 1e6), ("power", 0.999999)]
 )
 def test_what_is_taken_comes_to_numbers(asked: tuple[str, float]) -> None:
     given: dict[str, float] = {"effect": 0.01, "seeds_sd": 0.01, "documents_sd": 0.1, "documents": 40, "power": 0.8}
@@ -113,6 +113,7 @@ def test_what_is_taken_comes_to_numbers(asked: tuple[str, float]) -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
+        ({"effect": 2.0, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9}, "--effect is 2; wanted 1e-09 to 1"),
         ({"effect": 0.0, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9}, "--effect is 0"),
         ({"effect": 0.1, "power": 1.0, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9}, "--power is 1"),
         ({"effect": 0.1, "family": 0, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9}, "--family is 0"),
