@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import TypeVar
 
 from bench.pages.collect import Evidence, ReportedRun
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 from bench.pages.figures import figure_of, references
 from bench.pages.tables import hardware, table_of
 from bench.results.evidence import Efficiency, Latency
+
+Timed = TypeVar("Timed")
 
 UNQUANTIZED = "unquantized"
 NUMBER = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -27,7 +30,7 @@ class Stage:
         group: decides its colour: the run's arm, or that the base was not quantized.
         score: primary metric on the test split.
         bytes: of the base model's weights; None where unknown.
-        latency: median seconds of one window; None where it was not measured on this model.
+        latency: of one window; empty where it was not measured on this model.
     """
 
     run: ReportedRun
@@ -35,7 +38,7 @@ class Stage:
     group: str
     score: float
     bytes: int | None
-    latency: float | None
+    latency: Latency
 
 
 def plain_bytes(run: ReportedRun) -> int | None:
@@ -69,7 +72,7 @@ def stages(evidence: Evidence) -> list[Stage]:
                 # A model trained on the quantized base is not the one trained on the plain base.
                 name = f"{run.arm}, {UNQUANTIZED}" if at_load else UNQUANTIZED
                 name = f"{run.result.config.get('arch')}, {UNQUANTIZED}" if not at_load and len(archs) > 1 else name
-                listed.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
+                listed.append(Stage(run, task, name, score, size, Latency() if at_load else _latency(run, "trained", task)))
     return listed
 
 
@@ -93,10 +96,14 @@ def speed(evidence: Evidence) -> Figure | None:
 
     Bars are the range over runs: the same model takes longer on a busier machine, which an interval of the mean leaves out.
     """
-    measured = [stage for stage in stages(evidence) if stage.latency is not None]
+    timed: dict[tuple[str, str], list[Stage]] = {}
+    for stage in stages(evidence):
+        if stage.latency.p50 is not None:
+            timed.setdefault((stage.task, stage.group), []).append(stage)
+    measured = [stage for members in timed.values() for stage in _telling(members, lambda stage: stage.latency)]
     if len({stage.group for stage in measured}) < 2:
         return None
-    marks = _ranged(_cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in measured]))
+    marks = _ranged(_cloud([(stage, 1e3 * (stage.latency.p50 or 0.0)) for stage in measured]))
     known = any(mark.low is not None for mark in marks)
     rule = (
         "Bars reach from the fastest run to the slowest, and of a single run as far as elsewhere. Models whose bars overlap "
@@ -161,9 +168,7 @@ def efficiency(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     for (arm, task, stage, machine), runs in groups.items():
         measured = [run.result.efficiency.get(stage, Efficiency()) for run in runs]
-        times = [each.latency.get(task, Latency()) for each in measured]
-        # On a busy machine a run may have had time for a window or two, which say little: means are over the others.
-        times = [each for each in times if each.p95 is not None] or times
+        times = _telling([each.latency.get(task, Latency()) for each in measured], lambda each: each)
         p50s = [1e3 * each.p50 for each in times if each.p50 is not None] if len(runs) > 1 else []
         energy = [each.energy for each in measured if each.energy is not None]
         rows.append((
@@ -179,7 +184,8 @@ def efficiency(evidence: Evidence) -> Table | None:
         "Means over an arm's runs; memory is the largest. The fastest and slowest run say how far p50 varies by chance: models "
         "whose ranges overlap are not told apart. Latency is of one window at batch 1; throughput and energy are of "
         "predicting all of a run's tasks in full batches; memory is the peak of the whole run, training included. Empty: not "
-        "measured, on too few windows, or no counter that can be read."
+        "measured, or no counter that can be read. A run that had time for few windows is left out of latencies, "
+        "unless all had."
     )
     rests = [run for runs in groups.values() for run in runs]
     return table_of("efficiency", "Latency, throughput, memory, energy", caption, columns, rows, rests) if rows else None
@@ -225,8 +231,13 @@ def _throughput(run: ReportedRun) -> Mapping[str, float]:
     return run.result.training.evaluation_tokens_per_second
 
 
-def _latency(run: ReportedRun, stage: str, task: str) -> float | None:
-    return run.result.efficiency.get(stage, Efficiency()).latency.get(task, Latency()).p50
+def _latency(run: ReportedRun, stage: str, task: str) -> Latency:
+    return run.result.efficiency.get(stage, Efficiency()).latency.get(task, Latency())
+
+
+def _telling(timed: Sequence[Timed], latency: Callable[[Timed], Latency]) -> list[Timed]:
+    """Those with enough windows for a 95th percentile, or all where none has: a window or two say little of a median."""
+    return [each for each in timed if latency(each).p95 is not None] or list(timed)
 
 
 def _groups(evidence: Evidence, measured: Sequence[Stage]) -> list[str]:

@@ -151,6 +151,20 @@ def test_runs_that_timed_a_window_or_two_are_left_out_of_mean_latencies(made: Mo
     assert row["p50"] == pytest.approx(430)  # where there is nothing else
 
 
+def test_the_plot_of_latencies_leaves_out_the_same_runs_as_the_table(made: ModuleType, tmp_path: Path) -> None:
+    evidence = timed(made, tmp_path, {"A1": (0.040, 0.430), "A2": (0.060,)})
+
+    def enough(run: Any) -> Any:
+        trained = run.result.efficiency["trained"]
+        latency = {task: replace(known, p95=0.05, windows=20) for task, known in trained.latency.items()}
+        return replace(run, result=replace(run.result, efficiency={"trained": replace(trained, latency=latency)}))
+
+    first, *others = evidence.runs
+    figure = cost.speed(replace(evidence, runs=[enough(first), *others]))
+    assert figure is not None
+    assert [mark.x for mark in figure.marks if mark.group == "A1"] == pytest.approx([40])
+
+
 def test_a_page_says_where_a_dictionary_is_better_than_every_run(made: ModuleType, tmp_path: Path) -> None:
     made.make(tmp_path, made.grid(2))
     evidence = collect((), tmp_path)
