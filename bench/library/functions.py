@@ -319,8 +319,9 @@ def report(
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
     place = None if out is None else Path(out)
-    written = write_report([str(ref) for ref in refs], Path(runs), installed(), place, task, fields, further)
-    hand_over(written, installed())
+    registry = installed()
+    written = write_report([str(ref) for ref in refs], Path(runs), registry, place, task, fields, further)
+    hand_over(written, registry)
     return written.page
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wandb import Run
 
 PROJECT = "bench"
+REPORT = "report.html"
 _INIT_SECONDS = 30.0
 _FLUSH_SECONDS = 10.0
 
@@ -78,7 +79,7 @@ class WandbTracker(Tracker):
                 self._next = event.seq + 1
             if self._run is not None and event.kind == "result" and (self._info.folder / RESULT).exists():
                 write_json(Path(self._run.dir, RESULT), result(self._info.folder))
-                self._run.save(escape(str(Path(self._run.dir, RESULT))), base_path=self._run.dir, policy="end")
+                _keep(self._run, RESULT)
         if self._run is not None and self._facts:
             self._run.config.update(self._facts, allow_val_change=True)
             stamps = {name for name in ("synthetic", "waived") if self._facts.get(name, "no") not in ("no", "nothing")}
@@ -116,9 +117,8 @@ class WandbTracker(Tracker):
         if not any((root / "wandb").glob(f"*run-*-{_ident(study)}")):
             return
         run = _of_study(study, root)
-        copy = Path(run.dir, f"report{page.suffix}")
-        copy.write_bytes(page.read_bytes())
-        run.save(escape(str(copy)), base_path=run.dir, policy="end")
+        Path(run.dir, REPORT).write_bytes(page.read_bytes())
+        _keep(run, REPORT)
         _finish(run, True)
 
     def _started(self) -> Run:
@@ -161,6 +161,11 @@ def _begun(root: Path, ident: str, name: str, study: str, config: Mapping[str, s
     # wandb's own exit handler waits for an upload without a limit; ours runs before it.
     atexit.register(_stop_service)
     return run
+
+
+def _keep(run: Run, name: str) -> None:
+    """Lets wandb take a file that is in the run's own folder of files."""
+    run.save(escape(str(Path(run.dir, name))), base_path=run.dir, policy="end")
 
 
 def _finish(run: Run, well: bool) -> None:
