@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.display import NOT_ESTIMABLE, change, estimable, interval, p_value
+from bench.results.display import NOT_ESTIMABLE, change, estimable, interval, p_value, possible
 from bench.screen.console import RichReporter
 from bench.screen.text import number
 from bench.stats.across import meaning
@@ -56,7 +56,8 @@ def _answers(comparison: Comparison) -> Table:
     for pair in comparison.pairs:
         estimate = pair.estimate
         bounds, p = interval(estimate.low, estimate.high, estimate.seeds) or "–", p_value(estimate.p_holm) or "–"
-        detectable = "–" if estimate.detectable is None else number(estimate.detectable) if estimate.detectable <= 1 else "none"
+        found = estimate.detectable
+        detectable = "–" if found is None else number(found) if possible(found) else "none"
         rows.append((pair.task, _versus(pair), change(estimate.difference), bounds, p, detectable, pair.conclusion))
     return columns, rows
 

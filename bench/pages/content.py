@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.results.display import NOT_ESTIMABLE, change, duration, estimable, interval, p_value, short, size
+from bench.results.display import NOT_ESTIMABLE, change, duration, estimable, interval, p_value, possible, short, size
 
 ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "p", "flag"]
 FigureKind = Literal["intervals", "lines", "stages", "bars", "heat", "points"]
@@ -211,8 +211,8 @@ def bounded(estimate: Mapping[str, Any], name: str) -> Cell:
     if name in ("low", "high") and not estimable(estimate.get("seeds")):
         return NOT_ESTIMABLE if name == "low" else None
     value = estimate.get(name)
-    if name == "detectable" and isinstance(value, (int, float)) and value > 1:
-        return "none"  # scores differ by 1 at most
+    if name == "detectable" and isinstance(value, (int, float)) and not possible(value):
+        return "none"
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

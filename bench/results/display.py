@@ -61,9 +61,14 @@ def within(margin: float) -> str:
     return f"±{stated(margin)}"
 
 
+def possible(difference: float) -> bool:
+    """Whether two scores can differ so much: they lie between 0 and 1."""
+    return difference <= 1
+
+
 def findable(detectable: float) -> str:
-    """What seeds and documents could have found, as in ``a true difference of .026``: scores differ by 1 at most."""
-    return f"a true difference of {short(detectable)}" if detectable <= 1 else "no true difference, however large,"
+    """What seeds and documents could have found, as in ``a true difference of .026``."""
+    return f"a true difference of {short(detectable)}" if possible(detectable) else "no true difference, however large,"
 
 
 def size(count: float) -> str:
