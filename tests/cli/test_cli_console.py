@@ -138,6 +138,18 @@ def test_a_pipe_hears_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
+def test_a_line_breaks_between_words_on_a_terminal_and_nowhere_in_a_pipe() -> None:
+    words = [f"word{number}" for number in range(40)]
+    sink, stream = reporter(terminal=True, width=40)
+    sink.line(f"[bold]bc5cdr[/]: {' '.join(words)}")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert max(len(row.rstrip()) for row in plain.splitlines()) <= 40
+    assert plain.split() == ["bc5cdr:", *words]
+    sink, stream = reporter(width=40)
+    sink.line(" ".join(words))
+    assert stream.getvalue().splitlines() == [" ".join(words)]
+
+
 def test_wide_tables_are_not_folded_in_a_pipe() -> None:
     sink, stream = reporter(width=40)
     sink.table("wide", [f"column {i}" for i in range(12)], [[f"value number {i}" for i in range(12)]])

@@ -124,6 +124,24 @@ def test_labels_and_names_of_files_in_what_commands_print(tmp_path: Path, capsys
     assert r"g\x1b[2J" in told.err
 
 
+def test_a_library_that_misses_one_nobody_wants_is_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class DependencyWarning(Warning):
+        """As urllib3 has one."""
+
+    def warn(*given: object) -> int:
+        warnings.warn("SOCKS support", DependencyWarning, stacklevel=1)
+        warnings.warn("another", UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr("bench.cli.list_.run", warn)
+    assert main(["list"]) == 0
+    said = capsys.readouterr().err
+    assert "another" in said
+    assert "SOCKS" not in said
+
+
 def test_warnings_of_loaders_and_of_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def noisy(*args: object) -> int:
         warnings.warn(DataWarning(f"lines of {HOSTILE}"), stacklevel=1)

@@ -35,6 +35,17 @@ def test_the_board_filters_and_sorts(made: ModuleType, tmp_path: Path, capsys: p
     assert ids(capsys.readouterr().out) == []
 
 
+@pytest.mark.parametrize("flag", ["--out", "--runs"])
+@pytest.mark.parametrize("words", [["board"], ["show", "run"], ["verify"]])
+def test_the_folder_of_runs_has_both_names_where_nothing_is_written(
+    made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], flag: str
+) -> None:
+    (folder,) = made.make(tmp_path, made.grid(1))
+    named = [] if words == ["board"] else [folder.name]
+    main([*words, *named, flag, str(tmp_path)])
+    assert folder.name in capsys.readouterr().out
+
+
 def test_the_board_marks_what_must_not_be_missed(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     finished, stopped = made.make(tmp_path, made.grid(2))
     (stopped / "result.json").unlink()
